@@ -69,7 +69,9 @@ class LockMismatch:
             if self.recorded.endswith(DIRECTORY):
                 restore += f" && git clean -dfqx {path}"  # also removes files that are not recorded
             return f"`{restore}` restores it"
-        return f"`dvc checkout --force {path}` restores it"
+        # after `git pull`, only the remote may have it; `dvc checkout --force` would delete the old file and then fail
+        command = "dvc pull" if artifacts.has_remote() else "dvc checkout"
+        return f"`{command} --force {path}` restores it"
 
 
 def demand(stage: str, params: Params, folder: Path) -> dict[str, RecordedStage]:

@@ -63,6 +63,22 @@ def test_the_remedy_of_a_differing_output_works(project, models, spoil):
     assert differences(project) == []
 
 
+def test_where_only_a_remote_has_an_output_the_remedy_fetches_it(
+    project, models, tmp_path_factory, monkeypatch
+):
+    """After `git pull`, the cache does not have the networks of a colleague yet."""
+    monkeypatch.chdir(project)
+    remote = tmp_path_factory.mktemp("remote")
+    repository.paste(project, f"dvc remote add --default team {remote} && dvc push --quiet")
+    shutil.rmtree(project / ".dvc/cache")
+    spoil_weights(models)
+    (mismatch,) = differences(project)
+    remedy = str(mismatch).split("`")[1]
+    assert remedy.startswith("dvc pull --force models")
+    repository.paste(project, remedy)
+    assert differences(project) == []
+
+
 def test_a_file_missing_from_a_folder_differs_a_missing_folder_does_not(project):
     (project / WEIGHTS).unlink()
     (mismatch,) = differences(project)

@@ -168,14 +168,12 @@ def measured(measure: dict) -> dict[str, str]:
         "threshold",
     )
     numbers = {measure[name] for name in names} - {None}
+    size = abs(measure["value"] or 0.0)
     for decimals in range(1, 7):
         texts = {value: _in_unit(value, unit, decimals) for value in numbers}
         if threshold is None:
             break
-        value = abs(measure["value"] or 0.0)
-        looks_like_0 = value > 0 and _in_unit(value, unit, decimals) == _in_unit(
-            0.0, unit, decimals
-        )
+        looks_like_0 = size and _in_unit(size, unit, decimals) == _in_unit(0.0, unit, decimals)
         if list(texts.values()).count(texts[threshold]) == 1 and not looks_like_0:
             break
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
-from pipeline.params import PARAMS, Params, document
+from pipeline.params import Params, document
 from pipeline.storage import lock_comparison
 from pipeline.storage.stage_inputs import PIPELINE, PLACEHOLDER, item_values, resolved
 from pipeline.storage.stage_table import BY_NAME
@@ -40,7 +40,7 @@ def _unused(path: Path) -> Path:
 
 def listed(params: Params, folder: Path = Path()) -> list[str]:
     """The paths of all results that no stage of params.yaml makes. Stages of users make what they like."""
-    values = document(folder / PARAMS)
+    values = params.model_dump()
     made, present, patterns_of_users = set(), {}, []
     for group, entry in (document(folder / PIPELINE).get("stages") or {}).items():
         for template in _templates(entry or {}):

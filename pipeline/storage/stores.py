@@ -92,16 +92,8 @@ FORMS: tuple[Callable[[str], str], ...] = (  # of a secret in a message
     lambda secret: quote(secret, safe=""),
     lambda secret: repr(secret)[1:-1],
 )
-# words of queries and of our messages: outside of an address, they show no secret, and remedies need them
-HARMLESS = {
-    "host",
-    "port",
-    "timeout",
-    "connect_timeout",
-    "sslmode",
-    "charset",
-    "driver",
-    "database",
+HARMLESS = {"host", "port", "timeout", "connect_timeout", "sslmode", "charset", "driver"}
+OUR_WORDS = {  # of commands in our messages: outside of an address, they show no secret
     "postgres",
     "postgresql",
     "mlflow",
@@ -380,7 +372,9 @@ def _secrets(address_text: str) -> set[str]:
         parts.update(re.split(r"\W", form, flags=re.ASCII))
 
     long_parts = {part for part in parts if len(part) >= LEAST_CHARACTERS}
-    return {part for part in forms | long_parts if part and part.lower() not in HARMLESS}
+    words = {part for part in long_parts if part.lower() in HARMLESS}  # as in "DRIVER=x;PWD=y"
+    secrets = forms | long_parts - words
+    return {secret for secret in secrets if secret and secret.lower() not in OUR_WORDS}
 
 
 def _password(scheme: str, rest: str) -> str:

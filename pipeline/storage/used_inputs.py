@@ -249,6 +249,9 @@ def _read(stage: str, folder: Path) -> Used | None:
 
 def _forget_runs(stage: RecordedStage, folder: Path) -> None:
     """Removes this run of the stage from DVC's cache of runs. It would be restored for the wrong inputs."""
+    if not stage.outs:
+        return
+
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -261,7 +264,7 @@ def _forget_runs(stage: RecordedStage, folder: Path) -> None:
     for run in runs.glob("*/*/*"):
         with suppress(OSError):  # a file of somebody else in a shared cache
             content = run.read_text(encoding="utf-8", errors="replace")
-            if stage.outs and all(md5 in content for md5 in hashes):
+            if all(md5 in content for md5 in hashes):
                 run.unlink()
 
 

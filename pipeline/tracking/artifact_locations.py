@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from pipeline.params import Mistake
 from pipeline.storage import stores
 from pipeline.storage.stage_table import STAGES
-from pipeline.tracking import read_only
+from pipeline.tracking import mlflow_client, read_only
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,7 +93,7 @@ def stored_path(location: str, moves: Mapping[Path, Path]) -> Path | None:
 def differences(folder: Path, locations: Iterable[str] = ()) -> list[LocationDifference]:
     """The old folders of the project that its store still names. Changes nothing.
 
-    `locations` are those of the experiments in a store that is not SQLite.
+    `locations` names the artifacts of each experiment if the store is not SQLite.
     """
     url = stores.mlflow(folder)
     if own_file := own_store(folder):
@@ -149,10 +149,13 @@ def require_path(file: Path) -> None:
 
 def require(folder: Path, client: "MlflowClient") -> None:
     """Raises Mistake if a location leads to a folder that is gone, since MLflow would create that folder again."""
-    from mlflow.entities import ViewType
+    locations = []
+    if stores.sqlite_path(stores.mlflow(folder)) is None:
+        from mlflow.entities import ViewType
 
-    experiments = client.search_experiments(ViewType.ALL)
-    for difference in differences(folder, [one.artifact_location for one in experiments]):
+        experiments = mlflow_client.pages(client.search_experiments, view_type=ViewType.ALL)
+        locations = [experiment.artifact_location for experiment in experiments]
+    for difference in differences(folder, locations):
         raise Mistake(str(difference))
 
 

@@ -147,9 +147,10 @@ def _saved(home: Path) -> dict:
 
 def _place(home: Path) -> dict:
     """The place of a folder. Its inode stays the same when it is moved, or seen from another machine of a cluster."""
+    status = home.stat()
     return {
         "path": str(home),
-        "inode": home.stat().st_ino,
-        "device": home.stat().st_dev,
+        "inode": status.st_ino,
+        "device": status.st_dev,
         "host": socket.gethostname(),
     }

@@ -9,13 +9,13 @@ from pandas.api.extensions import ExtensionArray
 from pandas.api.types import is_integer_dtype
 
 from pipeline.params import Mistake
+from pipeline.storage.sources.csv_hints import OTHER_SEPARATORS
 
 ACCEPTED = (
     'over HTTP {"inputs": ["a text", "another text"]}; in Python a list, tuple, array, Series or Index of str, '
     "or a DataFrame of one column"
 )
 SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it where it reads the requests
-SEPARATORS = ";\t|"  # in the name of a column, they show that pandas did not split a CSV
 
 
 def texts_of(model_input: Any) -> list[str]:
@@ -49,7 +49,8 @@ def _single_column(frame: pd.DataFrame) -> pd.Series:
         raise _refusal("data frames and CSV are accepted only in Python")
 
     columns = ", ".join(map(repr, frame.columns)) or "none"
-    if len(frame.columns) != 1 or set(SEPARATORS) & set(str(frame.columns[0])):
+    # a separator in the name of the column shows that pandas did not split a CSV
+    if len(frame.columns) != 1 or set(OTHER_SEPARATORS) & set(str(frame.columns[0])):
         raise _refusal(f"a data frame must have one column, the texts; its columns are: {columns}")
     is_named = any(name is not None for name in frame.index.names)
     # pandas makes an index of surplus fields

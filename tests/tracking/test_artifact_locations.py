@@ -366,6 +366,13 @@ def test_a_store_of_the_user_is_named_and_never_changed(store, tmp_path, monkeyp
     assert not store.exists()
 
 
+def test_a_folder_that_a_database_server_names_and_that_is_gone_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://host/name")
+    location = (tmp_path / "gone/mlartifacts" / mlflow_store.EXPERIMENTS[0]).as_uri()
+    (difference,) = artifact_locations.differences(tmp_path, [location, "mlflow-artifacts:/1"])
+    assert f"{tmp_path / 'gone'} does not exist" in str(difference)
+
+
 def test_the_store_of_another_checkout_that_is_in_its_place_is_right(store, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
     assert artifact_locations.differences(tmp_path) == []

@@ -111,6 +111,18 @@ def test_a_rerun_continues_its_run_and_a_finished_record_waits_for_track(study):
     assert [line for line in differences(study) if "seed 0: tag record is missing" in line]
 
 
+def test_a_run_that_began_on_a_clock_that_was_ahead_is_completed(study):
+    write(study, epoch(0, 1, 0.5), FINISHED)
+    for statement in (
+        "update runs set start_time = start_time + 86400000 where run_uuid = {run}",
+        "update metrics set timestamp = timestamp + 86400000 where run_uuid = {run}",
+        "update latest_metrics set timestamp = timestamp + 86400000 where run_uuid = {run}",
+    ):
+        tampering.sql(statement, "vanilla-textbook seed 0")(study)
+    track(study)
+    assert differences(study) == []
+
+
 def test_a_rerun_with_other_values_replaces_its_run(study):
     write(study, epoch(0, 1, 0.5), epoch(0, 2, 0.25), FINISHED)
     write(

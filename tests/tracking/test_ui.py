@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from docs import screenshots
-from pipeline.tracking import mlflow_store, run_sync, ui_views
+from pipeline.tracking import checkouts, mlflow_store, run_sync, ui_views
 from tests.support import browser, page_browser, toy_study
 from tests.support.serving import mlflow_server
 from tests.support.tracked_study import records_of
@@ -181,6 +181,19 @@ def test_views_find_the_runs_and_metrics_that_they_name(recorded):
             columns += chart.get("selectedParams", [])
         assert names.issuperset(filter(None, columns))
         assert view["orderByKey"].split("`")[1] in names
+
+
+@pytest.mark.slow
+def test_a_run_that_lost_its_tags_costs_no_other_link(recorded):
+    links = ui_views.links(recorded, SERVER)
+    client, experiments = mlflow_store.opened(recorded)
+    mark = checkouts.identified(recorded).current_tags
+    decay = {"quantity": "gradient", "sequence_length": "long"}
+    client.create_run(experiments["rnn-for-nlp/gradients"], tags={**mark, **decay})
+    for name in ("rnn-for-nlp/training", "rnn-for-nlp/tuning"):
+        run = client.create_run(experiments[name], tags=mark)
+        client.log_param(run.info.run_id, f"{ui_views.SPACE}hidden_size", "16")
+    assert ui_views.links(recorded, SERVER) == links
 
 
 @pytest.mark.slow

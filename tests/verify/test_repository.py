@@ -83,10 +83,18 @@ def test_a_message_of_git_is_one_line(unpacked):
     assert "\n" not in str(raised.value)
 
 
-def test_a_personal_ignore_file_hides_nothing_that_dvc_needs(unpacked, tmp_path):
+def test_a_personal_ignore_file_hides_nothing_that_dvc_needs(unpacked):
     """DVC refuses ignored files, also tracked ones."""
     shutil.copy(ROOT / ".gitignore", unpacked)
     repository.git("init", "--quiet", folder=unpacked)
     (unpacked / ".git/info/exclude").write_text("*.lock\n*.yaml\ndvc.*\n")
     check = ("check-ignore", "--no-index", "other.lock", "dvc.lock", "dvc.yaml")
     assert repository.git(*check, folder=unpacked) == "other.lock"
+
+
+def test_a_folder_of_dvc_that_is_not_writable_is_named(monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, _mode: path != Path(".dvc/tmp"))
+    monkeypatch.setattr(Path, "exists", lambda _path: True)
+    assert repository.problem() == (
+        ".dvc/tmp: not writable, perhaps after `sudo`; run `sudo chown -R $USER .dvc`"
+    )

@@ -44,6 +44,17 @@ def against_linear(low, high):
     return inputs.call(findings.best_network).sentence
 
 
+def test_networks_far_from_the_linear_model_are_not_compared_with_it_again():
+    runs = files()["runs"]
+    failed = runs["seeds"].where(~runs["run"].str.startswith("tfidf"), 0)
+    gains = pd.DataFrame({"run": "feedforward-textbook", "baseline": ["tfidf"], "split": "test"})
+    gains = gains.assign(low=-0.1, high=0.1, difference=0.0)
+    inputs = report_inputs.inputs(gains=gains, runs=runs.assign(failed=failed))
+    sentence = inputs.call(findings.best_network).sentence
+    assert sentence.startswith("No network came close to the linear model")
+    assert "clearly" not in sentence
+
+
 def judged(name, **columns):
     """The claims, with these columns of every number that decides at a distance."""
     claims = []

@@ -74,6 +74,7 @@ def rows_of(figure: parts.Figure) -> list[dict]:
     [
         (99, 3, "uses words at every distance that we measured, up to 99 tokens before the last"),
         (20, 3, "surely uses a word up to 20 tokens before the last one, and not farther back"),
+        (0, 3, "surely uses the last word, and no word before it."),
         (-1, 3, "does not use even the last word with the right sign"),
         (np.nan, 3, "These seeds do not show how far back the trained vanilla RNN uses a word"),
         (np.nan, 1, "One seed is too few to show how far back the trained vanilla RNN uses a word"),
@@ -204,7 +205,7 @@ def test_no_network_keeps_a_negative_share_or_more_than_all(small, gradient, eff
     gradients = pd.DataFrame(
         {"sequence_length": 100, "architecture": "vanilla", "lag_tokens": [50, 50], "seed": [0, 1]}
     )
-    # the median of two seeds is that of log10, as everywhere
+    # two seeds, whose logarithms have the median log10(gradient)
     gradients["log10_relative_norm"] = np.log10(gradient) + np.array([-0.3, 0.3])
     inputs = Inputs({**small, "word_gradients": gradients}, SETTINGS)
     effects = inputs.call(memory.word_effects).assign(share=effect)

@@ -9,12 +9,13 @@ from pandas.api.extensions import ExtensionArray
 from pandas.api.types import is_integer_dtype
 
 from pipeline.params import Mistake
-from pipeline.storage.sources.csv_hints import OTHER_SEPARATORS
 
 ACCEPTED = (
     'over HTTP {"inputs": ["a text", "another text"]}; in Python a list, tuple, array, Series or Index of str, '
     "or a DataFrame of one column"
 )
+# as in csv_hints.py, whose imports a served model does not have
+OTHER_SEPARATORS = ";\t|"
 SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it where it reads the requests
 
 
